@@ -1,0 +1,1 @@
+"""Local servers for tools without an embedded mode; each speaks the real tool's wire protocol."""

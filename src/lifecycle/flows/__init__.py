@@ -1,0 +1,1 @@
+"""The named Prefect flows, composed of the loops' steps; the only place that imports Prefect for flows."""

@@ -1,0 +1,1 @@
+"""The six loops: each one's steps over tools and domain records."""

@@ -1,0 +1,1 @@
+"""Listeners to the run's events: console, JUnit, JSON, HTML."""

@@ -1,0 +1,1 @@
+"""Runs a scenario: steps, typed events, journal on disk, evidence, verdict."""

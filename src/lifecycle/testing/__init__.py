@@ -1,0 +1,1 @@
+"""Conformance suites and pytest plugin, public, so that others can test their own stack with them."""

@@ -1,0 +1,1 @@
+"""One suite per tool, run against the emulator and against the real server."""

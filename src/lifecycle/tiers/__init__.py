@@ -1,0 +1,1 @@
+"""Where the services come from: started here, in containers, or found on a cluster."""
