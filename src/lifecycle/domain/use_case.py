@@ -92,10 +92,10 @@ class Serving(Record):
     p95_ms: float = Field(default=100, gt=0)
 
 
-class Monitoring(Record):
-    """Drift: the columns watched (default: the model's features) and the share of them that means drift."""
+class Drift(Record):
+    """Drift: the columns watched (default: the model's features); drift means that more than `share` of them drifted."""
 
-    drift_share: float = Field(default=0.3, ge=0, le=1)
+    share: float = Field(default=0.3, ge=0, le=1)
     columns: tuple[str, ...] = ()
 
 
@@ -112,7 +112,7 @@ class UseCase(Record):
     training: Training
     gate: tuple[GateRule, ...] = Field(min_length=1)
     serving: Serving
-    monitoring: Monitoring = Monitoring()
+    drift: Drift = Drift()
     sensitive_attributes: tuple[str, ...] = ()
     seed: int = 7
     folder: Path = Field(default=Path("."), exclude=True, description="where the file was read from; set by the loader")
