@@ -55,9 +55,9 @@ def parse(file: Path, data: bytes) -> Document | SyntaxMistake:
     except UnicodeDecodeError as error:
         return SyntaxMistake(data[: error.start].count(b"\n") + 1, "is not UTF-8 text")
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        yaml = YAML(typ="safe", pure=True)
         lines: dict[Path_, int] = {}
-        value = _plain(node, (), lines)
+        value = _Reader(yaml.constructor, lines).plain(yaml.compose(text), ())
     except _Refused as refused:
         return SyntaxMistake(refused.line, str(refused))
     except MarkedYAMLError as error:
@@ -76,41 +76,47 @@ class _Refused(Exception):
         self.line = line
 
 
-def _plain(node: Any, path: Path_, lines: dict[Path_, int]) -> Any:
-    """The node's value; `lines` is filled on the way."""
-    if node is None:
-        return None
-    line = node.start_mark.line + 1
-    lines.setdefault(path, line)
-    if node.anchor:
-        raise _Refused(line, "an anchor (&) is not allowed here: write the value out")
-    kind = type(node).__name__
-    if kind == "ScalarNode":
-        return _scalar(node, line)
-    if kind == "SequenceNode":
-        return [_plain(item, (*path, index), lines) for index, item in enumerate(node.value)]
-    result: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key_line = key_node.start_mark.line + 1
-        if type(key_node).__name__ != "ScalarNode":
-            raise _Refused(key_line, "a property's name must be plain text")
-        key = str(key_node.value)
-        if key in result:
-            raise _Refused(key_line, f"the property {key!r} is there twice")
-        lines[*path, key] = key_line
-        result[key] = _plain(value_node, (*path, key), lines)
-    return result
+@dataclass(frozen=True)
+class _Reader:
+    """Turns YAML nodes into plain values and fills `lines` on the way; `constructor` is the parser's own, for scalars."""
 
+    constructor: Any
+    lines: dict[Path_, int]
 
-def _scalar(node: Any, line: int) -> Any:
-    from ruamel.yaml.constructor import SafeConstructor
+    def plain(self, node: Any, path: Path_) -> Any:
+        if node is None:
+            return None
+        line = node.start_mark.line + 1
+        self.lines.setdefault(path, line)
+        if node.anchor:
+            raise _Refused(line, "an anchor (&) is not allowed here: write the value out")
+        kind = type(node).__name__
+        if kind == "ScalarNode":
+            return self._scalar(node, line)
+        if kind == "SequenceNode":
+            return [self.plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._mapping(node, path)
 
-    tag = str(node.tag)
-    if tag == "tag:yaml.org,2002:timestamp":
-        return node.value  # dates stay text: the model decides what is a time
-    if not tag.startswith("tag:yaml.org,2002:") or tag.rsplit(":", 1)[-1] not in {"str", "int", "float", "bool", "null"}:
-        raise _Refused(line, f"the tag {tag} is not allowed here")
-    try:
-        return SafeConstructor().construct_object(node)
-    except ValueError:
-        raise _Refused(line, f"{node.value!r} is no {tag.rsplit(':', 1)[-1]}") from None
+    def _mapping(self, node: Any, path: Path_) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if type(key_node).__name__ != "ScalarNode":
+                raise _Refused(line, "a property's name must be plain text")
+            key = str(key_node.value)
+            if key in result:
+                raise _Refused(line, f"the property {key!r} is there twice")
+            self.lines[*path, key] = line
+            result[key] = self.plain(value_node, (*path, key))
+        return result
+
+    def _scalar(self, node: Any, line: int) -> Any:
+        tag = str(node.tag)
+        if tag == "tag:yaml.org,2002:timestamp":
+            return node.value  # dates stay text: the model decides what is a time
+        if not tag.startswith("tag:yaml.org,2002:") or tag.rsplit(":", 1)[-1] not in {"str", "int", "float", "bool", "null"}:
+            raise _Refused(line, f"the tag {tag} is not allowed here")
+        try:
+            return self.constructor.construct_object(node)
+        except ValueError:
+            raise _Refused(line, f"{node.value!r} is no {tag.rsplit(':', 1)[-1]}") from None

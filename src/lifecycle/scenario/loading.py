@@ -13,10 +13,11 @@ from pydantic import BaseModel, ValidationError
 from lifecycle.domain.errors import InvalidInput
 from lifecycle.domain.use_case import UseCase
 from lifecycle.scenario.document import Document, parse
-from lifecycle.scenario.model import Given, Scenario
+from lifecycle.scenario.model import OUTCOMES, VERBS, Given, Scenario
 from lifecycle.scenario.vocabulary import choices
 
 MAX_BYTES = 1_000_000
+_ECHOES = {"too_short", "literal_error", "tuple_type", "string_type", "int_type"}
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,13 @@ def _model_mistakes(document: Document, model: type[BaseModel]) -> Iterator[Mist
     try:
         model.model_validate(document.value)
     except ValidationError as error:
-        for found in error.errors(include_url=False):
-            yield _explained(document, model, found)
+        found = error.errors(include_url=False)
+        paths = [document.real_path(one["loc"]) for one in found]
+        for one, path in zip(found, paths, strict=True):
+            deeper = any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+            if deeper and one["type"] in _ECHOES:
+                continue  # the list that is too short without its broken entry, the alternative not meant
+            yield _explained(document, model, one)
 
 
 def _explained(document: Document, model: type[BaseModel], error: Any) -> Mistake:
@@ -201,9 +207,11 @@ def _explained(document: Document, model: type[BaseModel], error: Any) -> Mistak
         return _mistake(document, path, f"needs the property {missing!r}")
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         got = error.get("ctx", {}).get("tag")
-        return _mistake(document, path, f"{got!r} is none of the words known here" if got else "must be one of the words known here", valid, got)
+        tags = VERBS if path and path[0] == "when" else OUTCOMES
+        return _mistake(document, path, f"{got!r} is none of the words known here" if got else "must be one of the words known here", tags, got)
     message = str(error["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    message = message[:1].lower() + message[1:].replace(" after validation", "")
+    message = message.replace("tuple", "list", 1)
     shown = repr(error["input"])
     if kind == "value_error" or len(shown) > 60:
         return _mistake(document, path, message, valid)
