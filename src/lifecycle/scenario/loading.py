@@ -117,6 +117,7 @@ def dump(scenario: Scenario) -> str:
     yaml.default_flow_style = False
     yaml.allow_unicode = True
     yaml.width = 120
+    yaml.representer.ignore_aliases = lambda _data: True  # equal parts are written out: `load` refuses anchors
     stream = StringIO()
     # exclude_unset would drop what equals a default only by chance of spelling; unset is what the author left out
     yaml.dump(scenario.model_dump(mode="json", by_alias=True, exclude_unset=True), stream)
