@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from lifecycle.domain import endpoints
 from lifecycle.domain.errors import InvalidInput, LifecycleError
 from lifecycle.domain.events import Emit, Event, HarnessFailed, OutcomeJudged, RunFinished, RunStarted, Verdict, VerbFinished, VerbStarted
-from lifecycle.runner.world import World
+from lifecycle.outcomes.world import World
 from lifecycle.scenario import Story
 
 if TYPE_CHECKING:

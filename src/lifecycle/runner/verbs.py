@@ -10,7 +10,7 @@ from lifecycle.domain.endpoints import PrefectEndpoint
 from lifecycle.domain.errors import InvalidInput, StepStopped
 from lifecycle.domain.events import Loop
 from lifecycle.loops.context import RunContext
-from lifecycle.runner.world import FlowRun, World
+from lifecycle.outcomes.world import FlowRun, World
 from lifecycle.scenario.model import PushVerb, RunVerb, TrafficVerb
 
 if TYPE_CHECKING:
