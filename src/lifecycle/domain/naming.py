@@ -1,10 +1,10 @@
 """The name of every node in the lineage graph: the one place where a dataset's namespace, name and version are made.
 
-A name is stable, so that the graphs of two runs or of two tiers can be compared; what changes from run to run (a content hash, a
+A name is stable, so that the graphs of two runs or of two tiers can be compared; what changes from run to run (a hash, a
 commit, a digest) is the dataset's version. Namespaces are logical hosts (`postgres://source`, `s3://lake`) after
 https://openlineage.io/docs/spec/naming/; the physical address is `source_uri`.
 
-The steps call these functions with what they did; the obligations (`domain.obligations`) use the same names to ask for it.
+The steps call these functions with what they did; the obligations (`domain.obligations`) ask for the same names.
 """
 
 from __future__ import annotations
