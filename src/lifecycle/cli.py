@@ -35,7 +35,11 @@ def _example(text: str) -> str:
     return f"\b\nExample:\n  {text}"
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_example("lifecycle run scenarios/churn_prediction.yaml"))
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_example("lifecycle run scenarios/churn_prediction.yaml"),
+)
 @click.version_option(package_name="lifecycle")
 def main() -> None:
     """The end-to-end MLOps lifecycle as executable stories.
@@ -46,10 +50,28 @@ def main() -> None:
 
 @main.command(epilog=_example("lifecycle run scenarios/churn_prediction.yaml --keep"))
 @click.argument("scenario", type=click.Path(path_type=Path))
-@click.option("--tier", type=click.Choice(["local"]), default="local", show_default=True, help="Where the services come from.")
-@click.option("--object-store", type=click.Choice(["moto", "seaweedfs"]), default="moto", show_default=True, help="The S3 server of the local tier.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of everything random in the run; default: the scenario's or the use case's.")
-@click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Folder that run folders are made in.")
+@click.option(
+    "--tier", type=click.Choice(["local"]), default="local", show_default=True, help="Where the services come from."
+)
+@click.option(
+    "--object-store",
+    type=click.Choice(["moto", "seaweedfs"]),
+    default="moto",
+    show_default=True,
+    help="The S3 server of the local tier.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    help="Of everything random in the run; default: the scenario's or the use case's.",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=RUNS,
+    show_default=True,
+    help="Folder that run folders are made in.",
+)
 @click.option("--keep", is_flag=True, help="Keep the stack up after the verdict, until Ctrl-C.")
 def run(scenario: Path, tier: str, object_store: str, seed: int | None, runs: Path, keep: bool) -> None:
     """Run SCENARIO, a story file, and say which of its outcomes held."""
@@ -60,7 +82,9 @@ def run(scenario: Path, tier: str, object_store: str, seed: int | None, runs: Pa
     try:
         story = load(scenario)
     except InvalidInput as error:
-        raise InvalidInput(error.message, fix=error.fix or "nothing was started; correct the file and run again") from error
+        raise InvalidInput(
+            error.message, fix=error.fix or "nothing was started; correct the file and run again"
+        ) from error
     result = run_locally(story, runs, object_store=object_store, seed=seed, keep=keep)
     sys.exit(result)
 
@@ -139,7 +163,9 @@ def _run_folder(given: Path | None) -> Path:
         return given
     folders = sorted(file.parent for file in RUNS.glob("*/journal.jsonl"))
     if not folders:
-        raise InvalidInput(f"there is no run below {RUNS}", fix="run a scenario first: lifecycle run scenarios/churn_prediction.yaml")
+        raise InvalidInput(
+            f"there is no run below {RUNS}", fix="run a scenario first: lifecycle run scenarios/churn_prediction.yaml"
+        )
     return folders[-1]
 
 

@@ -27,9 +27,21 @@ scalars = st.one_of(st.none(), st.booleans(), st.integers(-1000, 1000), st.float
 bounds = st.builds(lambda low, width: {"at_least": low, "at_most": low + width}, st.floats(-10, 10), st.floats(0, 10))
 verbs = st.one_of(
     st.just({"run": "churn_prediction_pipeline"}),
-    st.builds(lambda p: {"run": "churn_prediction_pipeline", "with": {"parameters": p}}, st.dictionaries(words, scalars, max_size=3)),
-    st.builds(lambda n, u, p: {"traffic": {"requests": n, "users": u, "protocol": p}}, st.integers(1, 10**6), st.integers(1, 256), st.sampled_from(["v1", "v2"])),
-    st.builds(lambda m, c: {"push": {"repository": "training", "message": m, "files": {"a/b.py": c}}}, texts, st.none() | texts),
+    st.builds(
+        lambda p: {"run": "churn_prediction_pipeline", "with": {"parameters": p}},
+        st.dictionaries(words, scalars, max_size=3),
+    ),
+    st.builds(
+        lambda n, u, p: {"traffic": {"requests": n, "users": u, "protocol": p}},
+        st.integers(1, 10**6),
+        st.integers(1, 256),
+        st.sampled_from(["v1", "v2"]),
+    ),
+    st.builds(
+        lambda m, c: {"push": {"repository": "training", "message": m, "files": {"a/b.py": c}}},
+        texts,
+        st.none() | texts,
+    ),
 )
 outcomes = st.one_of(
     st.builds(lambda v, m: {"model": {"versions": v, "metrics": {"roc_auc": m}}}, st.integers(0, 9), bounds),
@@ -37,7 +49,11 @@ outcomes = st.one_of(
     st.just({"serving": "none"}),
     st.just({"lineage": "complete"}),
     st.just({"data_quality": "passed"}),
-    st.builds(lambda c, n: {"data_quality": {"failed": True, "column": c, "unexpected": n}}, st.sampled_from(COLUMNS), st.integers(1, 99)),
+    st.builds(
+        lambda c, n: {"data_quality": {"failed": True, "column": c, "unexpected": n}},
+        st.sampled_from(COLUMNS),
+        st.integers(1, 99),
+    ),
     st.builds(lambda n: {"predictions": {"logged": n, "equal_model": True}}, st.integers(0, 999)),
     st.builds(lambda t: {"ci": {"failed": True, "test": t}}, texts),
     st.builds(lambda d: {"drift": {"detected": d}}, st.booleans()),
@@ -47,7 +63,15 @@ givens = st.fixed_dictionaries(
     optional={
         "seed": st.integers(0, 2**31 - 1),
         "rows": st.integers(200, 7043),
-        "corrupt": st.lists(st.builds(lambda c, v, n: {"column": c, "set": v, "rows": n}, st.sampled_from(COLUMNS), scalars, st.integers(1, 99)), max_size=3),
+        "corrupt": st.lists(
+            st.builds(
+                lambda c, v, n: {"column": c, "set": v, "rows": n},
+                st.sampled_from(COLUMNS),
+                scalars,
+                st.integers(1, 99),
+            ),
+            max_size=3,
+        ),
         "drift": st.builds(lambda s: {"share": s}, st.floats(0, 1)),
         "serving": st.builds(lambda p: {"p95_ms": p}, st.floats(1, 1000)),
     },
@@ -109,7 +133,9 @@ def _mutated(value: Any, dice: random.Random) -> Any:
     elif kind == "nest":
         parent[path[-1]] = {"a": [parent[path[-1]]]}
     else:
-        parent[path[-1]] = dice.choice([None, True, -1, 0, 10**12, 3.5, float("inf"), "", "No", "x" * 300, [], {}, [1], {"run": 1}])
+        parent[path[-1]] = dice.choice(
+            [None, True, -1, 0, 10**12, 3.5, float("inf"), "", "No", "x" * 300, [], {}, [1], {"run": 1}]
+        )
     return value
 
 
@@ -190,7 +216,9 @@ when: [{run: churn_prediction_pipeline}]
 then: [{lineage: complete}]
 """,
     )
-    assert found.startswith("FILE:3: given.corrupt[0].column: the use case telco_churn has no column 'monthly_charge'; did you mean monthly_charges?")
+    assert found.startswith(
+        "FILE:3: given.corrupt[0].column: the use case telco_churn has no column 'monthly_charge'; did you mean monthly_charges?"
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,7 +241,7 @@ def test_what_is_no_scenario_at_all_is_refused_with_its_line(folder: Path, text:
 
 def test_a_missing_file_names_its_neighbours(folder: Path) -> None:
     """A mistyped file name is answered with the file that was probably meant."""
-    with pytest.raises(InvalidFile, match="did you mean .*churn_prediction.yaml"):
+    with pytest.raises(InvalidFile, match=r"did you mean .*churn_prediction\.yaml"):
         load(ROOT / "scenarios" / "churn_predictin.yaml")
 
 
@@ -256,14 +284,22 @@ def test_a_use_case_with_a_wrong_reference_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidFile) as caught:
         load_use_case(file)
     messages = [str(mistake) for mistake in caught.value.mistakes]
-    assert any("data.key: no column 'customer' is declared" in message and "did you mean customer_id?" in message for message in messages)
+    assert any(
+        "data.key: no column 'customer' is declared" in message and "did you mean customer_id?" in message
+        for message in messages
+    )
     assert any("data.file: there is no file" in message for message in messages)
     assert any("training.repository: there is no folder" in message for message in messages)
 
 
 def test_the_seed_of_the_story_is_the_scenarios_or_the_use_cases(folder: Path) -> None:
     """given.seed wins, 0 included; without one the use case's seed counts."""
-    base = {"name": "story", "title": "x", "when": [{"run": "churn_prediction_pipeline"}], "then": [{"lineage": "complete"}]}
+    base = {
+        "name": "story",
+        "title": "x",
+        "when": [{"run": "churn_prediction_pipeline"}],
+        "then": [{"lineage": "complete"}],
+    }
     assert load(write(folder, base | {"given": {"use_case": "telco_churn", "seed": 0}})).seed == 0
     plain = load(write(folder, base | {"given": {"use_case": "telco_churn"}}))
     assert plain.seed == plain.use_case.seed
@@ -271,8 +307,19 @@ def test_the_seed_of_the_story_is_the_scenarios_or_the_use_cases(folder: Path) -
 
 def test_overrides_reach_the_use_case(folder: Path) -> None:
     """What given overrides is in the story's use case; the rest stays."""
-    given_ = {"use_case": "telco_churn", "training": {"parameters": {"C": 0.5}}, "serving": {"p95_ms": 7}, "gate": [{"metric": "roc_auc", "at_least": 0.9}]}
-    base = {"name": "story", "title": "x", "given": given_, "when": [{"run": "churn_prediction_pipeline"}], "then": [{"lineage": "complete"}]}
+    given_ = {
+        "use_case": "telco_churn",
+        "training": {"parameters": {"C": 0.5}},
+        "serving": {"p95_ms": 7},
+        "gate": [{"metric": "roc_auc", "at_least": 0.9}],
+    }
+    base = {
+        "name": "story",
+        "title": "x",
+        "given": given_,
+        "when": [{"run": "churn_prediction_pipeline"}],
+        "then": [{"lineage": "complete"}],
+    }
     use_case = load(write(folder, base)).use_case
     assert use_case.training.parameters["C"] == 0.5
     assert use_case.training.parameters["max_iter"] == 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lifecycle.domain.use_case import GateRule
@@ -40,29 +40,38 @@ class GateDecision:
         )
 
 
-def decide(rules: Sequence[GateRule], candidate: Mapping[str, float], champion: Mapping[str, float] | None) -> GateDecision:
+def decide(
+    rules: Sequence[GateRule], candidate: Mapping[str, float], champion: Mapping[str, float] | None
+) -> GateDecision:
     """Check every rule; a metric that is missing or not a number holds nothing.
 
     With no champion (`None`) rules against it are left out: the first model has only absolute bounds to meet.
     For an `at_most` metric smaller is better, so its champion margin is an upper bound.
     """
-    checks: list[GateCheck] = []
-    for rule in rules:
-        found = candidate.get(rule.metric)
-        usable = found is not None and math.isfinite(found)
-        if rule.at_least is not None:
-            checks.append(GateCheck(rule.metric, "must be at least", found, rule.at_least, usable and found >= rule.at_least))  # type: ignore[operator]
-        if rule.at_most is not None:
-            checks.append(GateCheck(rule.metric, "must be at most", found, rule.at_most, usable and found <= rule.at_most))  # type: ignore[operator]
-        if rule.champion_margin is not None and champion is not None:
-            smaller_is_better = rule.at_most is not None and rule.at_least is None
-            reigning = champion.get(rule.metric, math.nan)
-            if smaller_is_better:
-                bound = reigning + rule.champion_margin
-                held = usable and math.isfinite(bound) and found <= bound  # type: ignore[operator]
-                checks.append(GateCheck(rule.metric, "must be at most the champion's plus the margin:", found, bound, held))
-            else:
-                bound = reigning - rule.champion_margin
-                held = usable and math.isfinite(bound) and found >= bound  # type: ignore[operator]
-                checks.append(GateCheck(rule.metric, "must be at least the champion's less the margin:", found, bound, held))
-    return GateDecision(tuple(checks))
+    return GateDecision(tuple(check for rule in rules for check in _checks(rule, candidate, champion)))
+
+
+def _checks(
+    rule: GateRule, candidate: Mapping[str, float], champion: Mapping[str, float] | None
+) -> Iterator[GateCheck]:
+    metric, found = rule.metric, candidate.get(rule.metric)
+    value = math.nan if found is None else found  # nan compares false with everything
+    if rule.at_least is not None:
+        yield GateCheck(metric, "must be at least", found, rule.at_least, _finite(value) and value >= rule.at_least)
+    if rule.at_most is not None:
+        yield GateCheck(metric, "must be at most", found, rule.at_most, _finite(value) and value <= rule.at_most)
+    if rule.champion_margin is None or champion is None:
+        return
+    reigning = champion.get(metric, math.nan)
+    if rule.at_most is not None and rule.at_least is None:
+        bound = reigning + rule.champion_margin
+        held = _finite(value, bound) and value <= bound
+        yield GateCheck(metric, "must be at most the champion's plus the margin:", found, bound, held)
+    else:
+        bound = reigning - rule.champion_margin
+        held = _finite(value, bound) and value >= bound
+        yield GateCheck(metric, "must be at least the champion's less the margin:", found, bound, held)
+
+
+def _finite(*values: float) -> bool:
+    return all(math.isfinite(value) for value in values)

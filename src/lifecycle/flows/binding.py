@@ -58,4 +58,6 @@ def step(function: Callable[Concatenate[RunContext, P], R]) -> Task[..., R]:
 
     run_step.__name__ = function.__name__
     run_step.__doc__ = function.__doc__
-    return task(run_step, name=function.__name__, cache_policy=NO_CACHE, persist_result=False)
+    options: dict[str, Any] = {"name": function.__name__, "cache_policy": NO_CACHE, "persist_result": False}
+    made: Task[..., R] = task(**options)(run_step)
+    return made

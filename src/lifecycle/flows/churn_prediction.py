@@ -12,6 +12,7 @@ nothing that depends on it starts; a closed gate ends the flow in good order wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -39,7 +40,7 @@ class ChurnPrediction:
 
 @flow(
     name="churn_prediction_pipeline",
-    task_runner=ThreadPoolTaskRunner(max_workers=6),
+    task_runner=ThreadPoolTaskRunner[Any](max_workers=6),
     validate_parameters=False,
     persist_result=False,
     log_prints=False,
@@ -60,21 +61,27 @@ def churn_prediction_pipeline(run: str) -> ChurnPrediction:
     # results are asked for in the order in which a user would want to hear of a failure: bad data first, then red tests
     validated.result()
     tested.result()
-    training = step(model.train).submit(
-        run, extracted.result(), versioned.result(), features.result(), committed.result(), image.result()
-    ).result()
-    decision = step(model.gate)(run, training)
+    training = (
+        step(model.train)
+        .submit(run, extracted.result(), versioned.result(), features.result(), committed.result(), image.result())
+        .result()
+    )
+    decision = step(model.gate).submit(run, training).result()
     if not decision.passed:
         materialised.result()
         for name, loop in AFTER_THE_GATE:
-            context.emit(StepSkipped(step=name, loop=loop, why="the gate is closed: " + "; ".join(decision.reasons), verb=context.verb))
-        step(governance.check_lineage)(run)
+            context.emit(
+                StepSkipped(
+                    step=name, loop=loop, why="the gate is closed: " + "; ".join(decision.reasons), verb=context.verb
+                )
+            )
+        step(governance.check_lineage).submit(run).result()
         return ChurnPrediction(training.model_version, promoted=False)
-    step(model.promote)(run, training)
-    committed_manifest = step(deployment.commit_manifest)(run, training)
-    step(deployment.sync)(run, committed_manifest)
-    step(deployment.verify)(run, training)
-    step(monitoring.drift_report)(run, training)
+    step(model.promote).submit(run, training).result()
+    manifest = step(deployment.commit_manifest).submit(run, training).result()
+    step(deployment.sync).submit(run, manifest).result()
+    step(deployment.verify).submit(run, training).result()
+    step(monitoring.drift_report).submit(run, training).result()
     materialised.result()
-    step(governance.check_lineage)(run)
+    step(governance.check_lineage).submit(run).result()
     return ChurnPrediction(training.model_version, promoted=True)

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 class LineageSink(Protocol):
     """Where a step's lineage goes: Marquez through a durable spool in a run, a list in a unit test."""
 
+    def flush(self, deadline_s: float) -> None:
+        """Wait until everything emitted so far has arrived; raises ServiceError when it has not in time."""
+
+    def close(self) -> None:
+        """Stop sending; what has not arrived stays in the spool."""
+
     def emit(
         self,
         *,
@@ -102,17 +108,27 @@ class RunContext:
             self.lineage.emit(
                 state="FAIL", job=job, run_id=run_id, at=datetime.now(UTC), parent=parent,
                 inputs=tuple(step.inputs), outputs=tuple(step.outputs), source_code=step.source_code, error=str(error),
-            )  # fmt: skip
+            )
             self.emit(
                 StepFailed(
-                    step=name, loop=loop, seconds=seconds, verb=self.verb, error=str(error) or type(error).__name__,
-                    reason=error.reason if isinstance(error, StepStopped) else "", facts=step.facts, artifacts=step.artifacts,
-                )  # fmt: skip
+                    step=name,
+                    loop=loop,
+                    seconds=seconds,
+                    verb=self.verb,
+                    error=str(error) or type(error).__name__,
+                    reason=error.reason if isinstance(error, StepStopped) else "",
+                    facts=step.facts,
+                    artifacts=step.artifacts,
+                )
             )
             raise
         seconds = time.perf_counter() - begun
         self.lineage.emit(
             state="COMPLETE", job=job, run_id=run_id, at=datetime.now(UTC), parent=parent,
             inputs=tuple(step.inputs), outputs=tuple(step.outputs), source_code=step.source_code,
-        )  # fmt: skip
-        self.emit(StepFinished(step=name, loop=loop, seconds=seconds, verb=self.verb, facts=step.facts, artifacts=step.artifacts))
+        )
+        self.emit(
+            StepFinished(
+                step=name, loop=loop, seconds=seconds, verb=self.verb, facts=step.facts, artifacts=step.artifacts
+            )
+        )

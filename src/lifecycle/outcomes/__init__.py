@@ -36,7 +36,9 @@ def sentence(outcome: BaseModel) -> str:
     name, expectation = _entry(outcome)
     if isinstance(expectation, str):
         return f"{name}: {expectation}"
-    return f"{name}: " + ", ".join(f"{key} {_words(value)}" for key, value in expectation.model_dump(exclude_unset=True).items())
+    return f"{name}: " + ", ".join(
+        f"{key} {_words(value)}" for key, value in expectation.model_dump(exclude_unset=True).items()
+    )
 
 
 def _entry(outcome: BaseModel) -> tuple[str, Any]:
@@ -46,7 +48,9 @@ def _entry(outcome: BaseModel) -> tuple[str, Any]:
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return " and ".join(f"{str(key).replace('_', ' ')} {_words(item)}" for key, item in value.items() if item is not None)
+        return " and ".join(
+            f"{str(key).replace('_', ' ')} {_words(item)}" for key, item in value.items() if item is not None
+        )
     if isinstance(value, (list, tuple)):
         return ", ".join(_words(item) for item in value)
     return str(value)

@@ -47,5 +47,7 @@ def _image(there: bool) -> str:
 def _results(junit: bytes) -> tuple[int, list[str]]:
     """How many tests ran, and the names of those that failed or broke."""
     cases = list(ET.fromstring(junit).iter("testcase"))  # noqa: S314 - written by the pytest that this run started
-    red = [case.get("name", "?") for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    red = [
+        case.get("name", "?") for case in cases if case.find("failure") is not None or case.find("error") is not None
+    ]
     return len(cases), red

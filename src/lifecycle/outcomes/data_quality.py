@@ -10,7 +10,18 @@ from lifecycle.outcomes.runs import state_of
 from lifecycle.outcomes.world import World
 from lifecycle.scenario.expectations import DataQualityExpectation
 
-DOWNSTREAM = ("version_data", "apply_features", "materialise", "train", "gate", "promote", "commit_manifest", "sync", "verify", "drift_report")
+DOWNSTREAM = (
+    "version_data",
+    "apply_features",
+    "materialise",
+    "train",
+    "gate",
+    "promote",
+    "commit_manifest",
+    "sync",
+    "verify",
+    "drift_report",
+)
 
 
 @outcome("data_quality")
@@ -29,7 +40,9 @@ def judge(world: World, expectation: DataQualityExpectation | Literal["passed"])
         checks.append(Check("job validate COMPLETED", f"job validate {job}", job == "COMPLETED"))
     else:
         fitting = [failure for failure in failures if _fits(failure, expectation)]
-        wanted = ", ".join(f"{key} {value}" for key, value in expectation.model_dump(exclude_unset=True).items() if key != "failed")
+        wanted = ", ".join(
+            f"{key} {value}" for key, value in expectation.model_dump(exclude_unset=True).items() if key != "failed"
+        )
         checks.append(Check(f"not met: {wanted or 'an expectation'}", found, bool(fitting)))
         if expectation.failed:
             started = [step for step in DOWNSTREAM if state_of(world, step) != "not run"]

@@ -25,5 +25,13 @@ def judge(world: World, expectation: DriftExpectation) -> Finding:
         share = "" if report is None else f", {len(drifted)} of {len(report['columns'])} columns"
         checks.append(Check(wanted, said + share, report is not None and report["detected"] == expectation.detected))
     if expectation.columns is not None:
-        checks.append(Check(f"drifted: {names(expectation.columns)}", f"drifted: {names(drifted)}", set(expectation.columns) <= set(drifted)))
-    return Finding(tuple(checks), reports[-1] if reports else prefix, "the drift page in the report", {"report": report})
+        checks.append(
+            Check(
+                f"drifted: {names(expectation.columns)}",
+                f"drifted: {names(drifted)}",
+                set(expectation.columns) <= set(drifted),
+            )
+        )
+    return Finding(
+        tuple(checks), reports[-1] if reports else prefix, "the drift page in the report", {"report": report}
+    )

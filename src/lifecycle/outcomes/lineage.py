@@ -18,7 +18,11 @@ def judge(world: World, expectation: Literal["complete"]) -> Finding:
     result = completeness(world)
     missing = [str(obligation) for obligation in result.missing]
     met = len(result.met)
-    check = Check(f"lineage {expectation}: nothing missing", f"{met} obligations met, missing: {names(missing)}", met > 0 and not missing)
+    check = Check(
+        f"lineage {expectation}: nothing missing",
+        f"{met} obligations met, missing: {names(missing)}",
+        met > 0 and not missing,
+    )
     return Finding(
         (check,),
         read_from=f"Marquez ({marquez.url}, {marquez.kind})",

@@ -32,7 +32,10 @@ def judge(world: World, expectation: ModelExpectation) -> Finding:
         read_from=f"MLflow registry, model {name} ({world.stack.endpoint(MlflowEndpoint).tracking_uri})",
         look_next="the steps train and gate in the report; the model's runs in MLflow",
         facts={
-            "versions": [{"version": v.version, "run": v.run_id, "tags": dict(v.tags), "metrics": dict(v.metrics)} for v in versions],
+            "versions": [
+                {"version": v.version, "run": v.run_id, "tags": dict(v.tags), "metrics": dict(v.metrics)}
+                for v in versions
+            ],
             "champion": champion.version if champion else None,
         },
     )

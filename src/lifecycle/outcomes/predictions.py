@@ -29,7 +29,13 @@ def judge(world: World, expectation: PredictionsExpectation) -> Finding:
     worst = 0.0
     if expectation.equal_model:
         worst = _largest_difference(world, rows)
-        checks.append(Check("every probability is the model's own", f"largest difference {worst:.1e} in {len(rows)} rows", bool(rows) and worst <= TOLERANCE))
+        checks.append(
+            Check(
+                "every probability is the model's own",
+                f"largest difference {worst:.1e} in {len(rows)} rows",
+                bool(rows) and worst <= TOLERANCE,
+            )
+        )
     return Finding(
         tuple(checks),
         read_from=f"s3://{BUCKET_PREDICTIONS}/{service} ({world.stack.endpoint(ObjectStoreEndpoint).url}), models from MLflow",
@@ -42,7 +48,9 @@ def _largest_difference(world: World, rows: list) -> float:  # type: ignore[type
     """Between a logged probability and what the version's own artifact gives for the row; infinite when it gives none."""
     import pandas as pd
 
-    versions = {version.version: version for version in world.stack.mlflow.versions(world.story.use_case.training.model_name)}
+    versions = {
+        version.version: version for version in world.stack.mlflow.versions(world.story.use_case.training.model_name)
+    }
     worst = 0.0
     for number in sorted({row.model_version for row in rows}):
         if number not in versions:

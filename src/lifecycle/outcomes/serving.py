@@ -24,7 +24,11 @@ def judge(world: World, expectation: ServingExpectation | Literal["none"]) -> Fi
     checks: list[Check] = []
     if expectation.model_version is not None:
         ready = state is not None and state.ready
-        found = "there is no InferenceService" if state is None else f"version {state.model_version}, {'ready' if ready else 'not ready'}"
+        found = (
+            "there is no InferenceService"
+            if state is None
+            else f"version {state.model_version}, {'ready' if ready else 'not ready'}"
+        )
         held = ready and state is not None and state.model_version == str(expectation.model_version)
         checks.append(Check(f"version {expectation.model_version}, ready", found, held))
     sent = sum(result.requests for result in world.traffic)
@@ -34,7 +38,13 @@ def judge(world: World, expectation: ServingExpectation | Literal["none"]) -> Fi
         checks.append(Check("traffic was sent", f"{sent} requests sent", sent > 0))
         counted = world.stack.kserve.server_counts(service)
         answered = sent - failed
-        checks.append(Check(f"the servers counted at least {answered} answers", f"they counted {counted.succeeded}", counted.succeeded >= answered))
+        checks.append(
+            Check(
+                f"the servers counted at least {answered} answers",
+                f"they counted {counted.succeeded}",
+                counted.succeeded >= answered,
+            )
+        )
     if expectation.p95_ms is not None:
         worst = max((result.p95_ms for result in world.traffic), default=float("nan"))
         checks.append(Check(f"p95 {expectation.p95_ms} ms", f"p95 {worst:.1f} ms", expectation.p95_ms.holds(worst)))

@@ -37,11 +37,15 @@ def read_rows(use_case: UseCase) -> pa.Table:
     import pyarrow.csv as csv
 
     types = {
-        column.name: pa.timestamp("us", tz="UTC") if column.type == "timestamp" else getattr(pa, _ARROW_TYPES[column.type])()
+        column.name: pa.timestamp("us", tz="UTC")
+        if column.type == "timestamp"
+        else getattr(pa, _ARROW_TYPES[column.type])()
         for column in use_case.data.columns
     }
     path = use_case.folder / use_case.data.file
-    options = csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=True, null_values=[""])
+    options = csv.ConvertOptions(
+        column_types=types, include_columns=list(types), strings_can_be_null=True, null_values=[""]
+    )
     try:
         return csv.read_csv(path, convert_options=options)
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.domain import endpoints
 from lifecycle.domain.errors import InvalidInput, LifecycleError
-from lifecycle.domain.events import Emit, Event, HarnessFailed, OutcomeJudged, RunFinished, RunStarted, Verdict, VerbFinished, VerbStarted
+from lifecycle.domain.events import (
+    Emit,
+    Event,
+    HarnessFailed,
+    OutcomeJudged,
+    RunFinished,
+    RunStarted,
+    VerbFinished,
+    VerbStarted,
+    Verdict,
+)
 from lifecycle.outcomes.world import World
 from lifecycle.scenario import Story
 
@@ -27,7 +37,7 @@ EXIT_CODES = {Verdict.HELD: 0, Verdict.NOT_HELD: 1, Verdict.ERROR: 3}
 class Tier(Protocol):
     """A running tier, whichever it is: it hands out endpoints as their services become ready."""
 
-    resolve: Resolve[endpoints.Endpoint]
+    resolve: Resolve
 
 
 OpenTier = Callable[[Path, Emit], AbstractContextManager[Tier]]
@@ -56,7 +66,14 @@ def new_run_dir(root: Path, scenario: str) -> Path:
     raise LifecycleError(f"{root} holds a thousand runs of this second", fix="clear the folder")
 
 
-def run_story(story: Story, run_dir: Path, tier_name: str, open_tier: OpenTier, emit: Emit, before_down: Callable[[World], None] | None = None) -> RunResult:
+def run_story(
+    story: Story,
+    run_dir: Path,
+    tier_name: str,
+    open_tier: OpenTier,
+    emit: Emit,
+    before_down: Callable[[World], None] | None = None,
+) -> RunResult:
     """Run the story; every way it can end is an event and an exit code, and the tier is down afterwards.
 
     `before_down` is called with the stack still alive, after the verdict (`--keep`).
@@ -76,7 +93,7 @@ def run_story(story: Story, run_dir: Path, tier_name: str, open_tier: OpenTier, 
                 verdict = _judge(world)
                 exit_code = EXIT_CODES[verdict]
             finally:
-                world.lineage.close()  # type: ignore[attr-defined]
+                world.lineage.close()
             if before_down is not None:
                 before_down(world)
     except InvalidInput as error:
@@ -89,8 +106,20 @@ def run_story(story: Story, run_dir: Path, tier_name: str, open_tier: OpenTier, 
         emit(HarnessFailed(error="interrupted", fix=f"run the scenario again; what was done lies in {run_dir}"))
     except Exception as error:  # noqa: BLE001 - the last line of defence: kept in full in the run folder, told in one line
         (run_dir / "traceback.txt").write_text(traceback.format_exc())
-        emit(HarnessFailed(error=f"{type(error).__name__}: {error}", fix=f"this is a defect of the harness; its traceback is in {run_dir / 'traceback.txt'}"))
-    emit(RunFinished(verdict=verdict, exit_code=exit_code, seconds=time.perf_counter() - begun, report=str(run_dir / "report.html")))
+        emit(
+            HarnessFailed(
+                error=f"{type(error).__name__}: {error}",
+                fix=f"this is a defect of the harness; its traceback is in {run_dir / 'traceback.txt'}",
+            )
+        )
+    emit(
+        RunFinished(
+            verdict=verdict,
+            exit_code=exit_code,
+            seconds=time.perf_counter() - begun,
+            report=str(run_dir / "report.html"),
+        )
+    )
     return RunResult(verdict, exit_code, run_dir)
 
 
@@ -98,7 +127,19 @@ def _started(story: Story, run_dir: Path, tier_name: str) -> RunStarted:
     import platform
     from importlib.metadata import version
 
-    tools = ("lifecycle", "prefect", "kfp", "mlflow", "feast", "great-expectations", "dvc", "kserve", "evidently", "scikit-learn", "openlineage-python")
+    tools = (
+        "lifecycle",
+        "prefect",
+        "kfp",
+        "mlflow",
+        "feast",
+        "great-expectations",
+        "dvc",
+        "kserve",
+        "evidently",
+        "scikit-learn",
+        "openlineage-python",
+    )
     return RunStarted(
         run_id=run_dir.name,
         scenario=story.scenario.name,

@@ -46,7 +46,9 @@ def context_for(world: World, index: int, flow: str, changes: RunParameters | No
     """The context of a new flow run, with the run's own training parameters over the use case's."""
     use_case = world.story.use_case
     if changes is not None and changes.parameters:
-        training = use_case.training.model_copy(update={"parameters": {**use_case.training.parameters, **changes.parameters}})
+        training = use_case.training.model_copy(
+            update={"parameters": {**use_case.training.parameters, **changes.parameters}}
+        )
         use_case = use_case.model_copy(update={"training": training})
     return RunContext(
         run_id=str(uuid.uuid4()),
@@ -101,11 +103,25 @@ def send_traffic(world: World, index: int, verb: TrafficVerb) -> None:
     use_case = world.story.use_case
     with context.step("traffic", Loop.HARNESS, title=verb.sentence()) as step:
         rows = world.stack.postgres.rows(use_case.data.table, (use_case.data.key, *use_case.features.columns))
-        plan = Plan(requests=verb.traffic.requests, users=verb.traffic.users, rate=verb.traffic.rate, protocol=verb.traffic.protocol, seed=world.story.seed + index)
-        result = send(world.stack.kserve, use_case, rows, plan, progress=lambda done: context.progress("traffic", done, verb.traffic.requests, "requests"))
+        plan = Plan(
+            requests=verb.traffic.requests,
+            users=verb.traffic.users,
+            rate=verb.traffic.rate,
+            protocol=verb.traffic.protocol,
+            seed=world.story.seed + index,
+        )
+        result = send(
+            world.stack.kserve,
+            use_case,
+            rows,
+            plan,
+            progress=lambda done: context.progress("traffic", done, verb.traffic.requests, "requests"),
+        )
         number = len(world.traffic) + 1
         path = world.evidence / f"traffic-{number}.json"
         path.write_text(result.to_json())
         world.traffic.append(result)
-        step.note(requests=result.requests, failed=result.failed, p50_ms=f"{result.p50_ms:.1f}", p95_ms=f"{result.p95_ms:.1f}")
+        step.note(
+            requests=result.requests, failed=result.failed, p50_ms=f"{result.p50_ms:.1f}", p95_ms=f"{result.p95_ms:.1f}"
+        )
         step.artifact("latencies", path)

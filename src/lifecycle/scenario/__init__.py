@@ -1,6 +1,6 @@
 """The scenario language: its model, loading with every mistake reported at once, its JSON Schema.
 
-    story = load(Path("scenarios/churn_prediction.yaml"))
+story = load(Path("scenarios/churn_prediction.yaml"))
 """
 
 from lifecycle.scenario.loading import InvalidFile, Mistake, Story, dump, load, load_use_case

@@ -62,7 +62,9 @@ def parse(file: Path, data: bytes) -> Document | SyntaxMistake:
         return SyntaxMistake(refused.line, str(refused))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        return SyntaxMistake(mark.line + 1 if mark else 1, f"is not YAML: {error.problem or error.context or 'cannot be parsed'}")
+        return SyntaxMistake(
+            mark.line + 1 if mark else 1, f"is not YAML: {error.problem or error.context or 'cannot be parsed'}"
+        )
     except (YAMLError, ValueError) as error:
         return SyntaxMistake(1, f"is not YAML: {str(error).splitlines()[0]}")
     except RecursionError:
@@ -114,7 +116,13 @@ class _Reader:
         tag = str(node.tag)
         if tag == "tag:yaml.org,2002:timestamp":
             return node.value  # dates stay text: the model decides what is a time
-        if not tag.startswith("tag:yaml.org,2002:") or tag.rsplit(":", 1)[-1] not in {"str", "int", "float", "bool", "null"}:
+        if not tag.startswith("tag:yaml.org,2002:") or tag.rsplit(":", 1)[-1] not in {
+            "str",
+            "int",
+            "float",
+            "bool",
+            "null",
+        }:
             raise _Refused(line, f"the tag {tag} is not allowed here")
         try:
             return self.constructor.construct_object(node)

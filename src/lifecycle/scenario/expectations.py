@@ -73,7 +73,9 @@ class PredictionsExpectation(_SaysSomething):
     """The prediction log in the bucket."""
 
     logged: int | Bound | None = Field(default=None, description="how many predictions the log holds")
-    equal_model: Literal[True] | None = Field(default=None, description="every logged probability is what the registered model gives for the row")
+    equal_model: Literal[True] | None = Field(
+        default=None, description="every logged probability is what the registered model gives for the row"
+    )
 
 
 class CiExpectation(_SaysSomething):

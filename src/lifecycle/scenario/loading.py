@@ -86,7 +86,9 @@ def load(file: Path) -> Story:
             except InvalidFile as error:
                 mistakes.extend(error.mistakes)
     if isinstance(document.value, Mapping) and document.value.get("name") not in (file.stem, None):
-        mistakes.append(_mistake(document, ("name",), f"the file is called {file.stem}, so this must be {file.stem!r} as well"))
+        mistakes.append(
+            _mistake(document, ("name",), f"the file is called {file.stem}, so this must be {file.stem!r} as well")
+        )
     if use_case is not None:
         mistakes.extend(_semantic_mistakes(document, use_case))
     if mistakes or use_case is None:
@@ -139,7 +141,9 @@ def find_use_case(name: str, scenario_file: Path) -> Path | None:
 
 def use_case_names(scenario_file: Path) -> tuple[str, ...]:
     """Names that `given.use_case` may have here."""
-    return tuple(sorted({file.parent.name for root in _fixture_folders(scenario_file) for file in root.glob("*/use_case.yaml")}))
+    return tuple(
+        sorted({file.parent.name for root in _fixture_folders(scenario_file) for file in root.glob("*/use_case.yaml")})
+    )
 
 
 def _fixture_folders(scenario_file: Path) -> Iterator[Path]:
@@ -171,9 +175,13 @@ def _no_such_file(file: Path) -> Mistake:
     return Mistake(file, 1, "", "there is no such file", tuple(names[:20]), nearest[0] if nearest else "")
 
 
-def _mistake(document: Document, path: tuple[str | int, ...], message: str, valid: Sequence[str] = (), got: object = None) -> Mistake:
+def _mistake(
+    document: Document, path: tuple[str | int, ...], message: str, valid: Sequence[str] = (), got: object = None
+) -> Mistake:
     nearest = difflib.get_close_matches(str(got), list(valid), n=1, cutoff=0.5) if got is not None else []
-    return Mistake(document.file, document.line(path), _dotted(path), message, tuple(valid), nearest[0] if nearest else "")
+    return Mistake(
+        document.file, document.line(path), _dotted(path), message, tuple(valid), nearest[0] if nearest else ""
+    )
 
 
 def _dotted(path: Sequence[str | int]) -> str:
@@ -209,7 +217,13 @@ def _explained(document: Document, model: type[BaseModel], error: Any) -> Mistak
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         got = error.get("ctx", {}).get("tag")
         tags = VERBS if path and path[0] == "when" else OUTCOMES
-        return _mistake(document, path, f"{got!r} is none of the words known here" if got else "must be one of the words known here", tags, got)
+        return _mistake(
+            document,
+            path,
+            f"{got!r} is none of the words known here" if got else "must be one of the words known here",
+            tags,
+            got,
+        )
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:].replace(" after validation", "")
     message = message.replace("tuple", "list", 1)
@@ -227,7 +241,9 @@ def _overridden(use_case: UseCase, given: Given) -> UseCase:
     if given.drift is not None:
         changes["drift"] = given.drift
     if given.training is not None:
-        changes["training"] = use_case.training.model_copy(update={"parameters": {**use_case.training.parameters, **given.training.parameters}})
+        changes["training"] = use_case.training.model_copy(
+            update={"parameters": {**use_case.training.parameters, **given.training.parameters}}
+        )
     if given.serving is not None:
         changes["serving"] = use_case.serving.model_copy(update=given.serving.model_dump(exclude_none=True))
     return use_case.model_copy(update=changes)
@@ -279,11 +295,19 @@ def _use_case_mistakes(document: Document, use_case: UseCase) -> Iterator[Mistak
         yield from unknown(("sensitive_attributes", index), column)
     for index, expectation in enumerate(use_case.expectations):
         if len(expectation) != 1:
-            yield _mistake(document, ("expectations", index), "each entry is one expectation: one name with its arguments")
+            yield _mistake(
+                document, ("expectations", index), "each entry is one expectation: one name with its arguments"
+            )
         for rule, arguments in expectation.items():
             if isinstance(arguments.get("column"), str):
                 yield from unknown(("expectations", index, rule, "column"), arguments["column"])
     if not (use_case.folder / use_case.data.file).is_file():
-        yield _mistake(document, ("data", "file"), f"there is no file {use_case.data.file!r} beside {document.file.name}")
+        yield _mistake(
+            document, ("data", "file"), f"there is no file {use_case.data.file!r} beside {document.file.name}"
+        )
     if not (use_case.folder / use_case.training.repository).is_dir():
-        yield _mistake(document, ("training", "repository"), f"there is no folder {use_case.training.repository!r} beside {document.file.name}")
+        yield _mistake(
+            document,
+            ("training", "repository"),
+            f"there is no folder {use_case.training.repository!r} beside {document.file.name}",
+        )

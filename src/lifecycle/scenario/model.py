@@ -44,14 +44,18 @@ class ServingOverride(Record):
     """Service levels the scenario tightens or loosens."""
 
     error_rate: float | None = Field(default=None, ge=0, le=1, description="highest share of failed requests")
-    p95_ms: float | None = Field(default=None, gt=0, description="highest 95th percentile of the latency in milliseconds")
+    p95_ms: float | None = Field(
+        default=None, gt=0, description="highest 95th percentile of the latency in milliseconds"
+    )
 
 
 class Given(Record):
     """The world before the story: a use case, and what this story changes about it."""
 
     use_case: str = Field(description="name of a folder below fixtures/, or a path to a use_case.yaml")
-    seed: int | None = Field(default=None, ge=0, le=2**31 - 1, description="of everything random in the run; default: the use case's")
+    seed: int | None = Field(
+        default=None, ge=0, le=2**31 - 1, description="of everything random in the run; default: the use case's"
+    )
     rows: int | None = Field(default=None, ge=200, description="take only so many rows of the source data")
     corrupt: tuple[Corruption, ...] = Field(default=(), description="rows damaged in the source table")
     gate: tuple[GateRule, ...] | None = Field(default=None, min_length=1, description="replaces the use case's gate")
@@ -82,7 +86,9 @@ class Traffic(Record):
 
     requests: int = Field(ge=1, le=1_000_000)
     users: int = Field(default=8, ge=1, le=256, description="requests under way at once")
-    rate: float | None = Field(default=None, gt=0, description="requests per second (open loop); default: as fast as the users are answered")
+    rate: float | None = Field(
+        default=None, gt=0, description="requests per second (open loop); default: as fast as the users are answered"
+    )
     protocol: Protocol = Field(default="v2", description="the inference protocol")
 
 
@@ -130,7 +136,13 @@ class PushVerb(Record):
 
 def _key_of(entry: Any, names: tuple[str, ...]) -> str | None:
     """The entry's one verb or outcome name: how the union below picks its class."""
-    keys = list(entry) if isinstance(entry, Mapping) else list(type(entry).model_fields) if isinstance(entry, Record) else []
+    keys = (
+        list(entry)
+        if isinstance(entry, Mapping)
+        else list(type(entry).model_fields)
+        if isinstance(entry, Record)
+        else []
+    )
     return next((key for key in keys if key in names), str(keys[0]) if keys else None)
 
 

@@ -23,7 +23,12 @@ def choices(model: type[BaseModel], path: tuple[str | int, ...], value: Any) -> 
     places: list[tuple[Schema, Any]] = [(schema, value) for schema in _alternatives(root, root, value)]
     for part in path:
         below = value_at(places[0][1], part) if places else None
-        places = [(schema, below) for place, _ in places for step in _steps(place, part) for schema in _alternatives(root, step, below)]
+        places = [
+            (schema, below)
+            for place, _ in places
+            for step in _steps(place, part)
+            for schema in _alternatives(root, step, below)
+        ]
     words: dict[str, None] = {}
     for schema, _ in places:
         words.update(dict.fromkeys(str(word) for word in schema.get("enum", [])))

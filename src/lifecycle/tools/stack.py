@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from lifecycle.tools.registry import Registry
 
 E = TypeVar("E", bound=e.Endpoint)
-Resolve = Callable[[type[E]], E]
+Resolve = Callable[[type[e.Endpoint]], e.Endpoint]
 
 
 class Stack:
     """The clients of one tier's services."""
 
-    def __init__(self, resolve: Resolve[e.Endpoint]) -> None:
+    def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
 
     def endpoint(self, kind: type[E]) -> E:
         """The endpoint of that kind, once its service is ready."""
-        found = self._resolve(kind)
+        found = self._resolve(kind)  # type: ignore[arg-type] # a member of the union, which mypy cannot tell from the variable
         assert isinstance(found, kind)
         return found
 
