@@ -16,13 +16,13 @@ class Secret:
     No dataclass on purpose: `dataclasses.asdict` of a record that holds one must not open it.
     """
 
-    __slots__ = ("_reveal",)
+    __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        self._reveal = lambda: text
+        self._text = text
 
     def reveal(self) -> str:
-        return self._reveal()
+        return self._text
 
     def __deepcopy__(self, memo: object) -> Secret:
         return self
