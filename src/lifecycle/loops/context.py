@@ -106,8 +106,15 @@ class RunContext:
         except BaseException as error:
             seconds = time.perf_counter() - begun
             self.lineage.emit(
-                state="FAIL", job=job, run_id=run_id, at=datetime.now(UTC), parent=parent,
-                inputs=tuple(step.inputs), outputs=tuple(step.outputs), source_code=step.source_code, error=str(error),
+                state="FAIL",
+                job=job,
+                run_id=run_id,
+                at=datetime.now(UTC),
+                parent=parent,
+                inputs=tuple(step.inputs),
+                outputs=tuple(step.outputs),
+                source_code=step.source_code,
+                error=str(error),
             )
             self.emit(
                 StepFailed(
@@ -124,8 +131,14 @@ class RunContext:
             raise
         seconds = time.perf_counter() - begun
         self.lineage.emit(
-            state="COMPLETE", job=job, run_id=run_id, at=datetime.now(UTC), parent=parent,
-            inputs=tuple(step.inputs), outputs=tuple(step.outputs), source_code=step.source_code,
+            state="COMPLETE",
+            job=job,
+            run_id=run_id,
+            at=datetime.now(UTC),
+            parent=parent,
+            inputs=tuple(step.inputs),
+            outputs=tuple(step.outputs),
+            source_code=step.source_code,
         )
         self.emit(
             StepFinished(

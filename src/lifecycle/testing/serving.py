@@ -3,8 +3,8 @@
     with serve(create(config)) as url:
         requests.get(f"{url}/healthz")
 
-A background coroutine that dies takes the emulator with it, and its exception is raised where the block ends: a test may not pass
-on top of a controller that is already dead.
+A background coroutine that dies takes the emulator with it, and its exception is raised where the block ends: a test may not
+pass on top of a controller that is already dead.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Host:
         self._thread = threading.Thread(target=self._run, name=f"emulator-{emulator.name}", daemon=True)
 
     def start(self) -> str:
-        """Listen and return the base URL without a trailing slash, or an empty string for an emulator that answers no requests."""
+        """Listen and return the base URL without a trailing slash, empty for an emulator that answers no requests."""
         if self._emulator.app is not None:
             self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._thread.start()
@@ -145,7 +145,7 @@ async def _until(end: asyncio.Task[Any], work: list[asyncio.Task[None]]) -> None
 
 @contextmanager
 def serve(emulator: Emulator) -> Iterator[str]:
-    """Run the emulator on a free port of 127.0.0.1 while the block runs; gives its base URL (empty if it has no app)."""
+    """Run the emulator on a free port of 127.0.0.1 while the block runs; gives its URL (empty without an app)."""
     host = _Host(emulator)
     url = host.start()
     try:
