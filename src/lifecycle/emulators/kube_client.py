@@ -480,5 +480,5 @@ def _bytes(entry: Mapping[str, Any], key: str, folder: Path) -> bytes | None:
     if entry.get(f"{key}-data"):
         return base64.b64decode(entry[f"{key}-data"])
     if entry.get(key):
-        return (folder / entry[key]).read_bytes()
+        return (folder / str(entry[key])).read_bytes()
     return None
