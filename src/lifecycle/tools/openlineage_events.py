@@ -37,10 +37,9 @@ from openlineage.client.serde import Serde
 
 from lifecycle.domain import steps
 from lifecycle.domain.lineage import ColumnLineage, Dataset, Quality, SourceCode
+from lifecycle.domain.lineage_graph import JOBS, NODE_FACET
 
-JOB_NAMESPACE = "lifecycle"
 PRODUCER = "https://lifecycle.example/harness"
-NODE_FACET = "lifecycle_node"
 NODE_FACET_SCHEMA = "https://lifecycle.example/schemas/1-0-0/LifecycleNodeDatasetFacet.json"
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
@@ -75,7 +74,7 @@ def run_event(
         eventType=EventType(state),
         eventTime=at.astimezone(UTC).isoformat(timespec="microseconds"),
         run=Run(runId=run_id, facets=_run_facets(parent, error)),
-        job=Job(namespace=JOB_NAMESPACE, name=job, facets=_job_facets(job, parent, source_code)),
+        job=Job(namespace=JOBS, name=job, facets=_job_facets(job, parent, source_code)),
         inputs=[
             InputDataset(namespace=each.namespace, name=each.name, facets=dataset_facets(each))
             for each in _once_each(inputs)
@@ -167,7 +166,7 @@ def _run_facets(parent: tuple[str, str] | None, error: str) -> dict[str, RunFace
     if parent is not None:
         facets["parent"] = parent_run.ParentRunFacet(
             run=parent_run.Run(runId=parent[1]),
-            job=parent_run.Job(namespace=JOB_NAMESPACE, name=parent[0]),
+            job=parent_run.Job(namespace=JOBS, name=parent[0]),
             producer=PRODUCER,
         )
     if error:
