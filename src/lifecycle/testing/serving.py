@@ -44,6 +44,8 @@ class _Host:
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
         self._socket: socket.socket | None = None
+        self._own: asyncio.Server | None = None  # of an emulator that brings its own server
+        self._port = 0
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,12 +56,13 @@ class _Host:
         """Listen and return the base URL without a trailing slash, empty for an emulator that answers no requests."""
         if self._emulator.app is not None:
             self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+            self._port = self._socket.getsockname()[1]
         self._thread.start()
         if not self._ready.wait(START_SECONDS):
             raise ServiceError(f"emulator {self._emulator.name} did not listen within {START_SECONDS:.0f} s")
         if self._failure is not None:
             raise self._failure
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}" if self._socket is not None else ""
+        return f"http://127.0.0.1:{self._port}" if self._port else ""
 
     def stop(self) -> None:
         """End server, coroutines and children; raise what any of them died of."""
@@ -95,6 +98,9 @@ class _Host:
                 heard.cancel()
                 if not listening.is_set():
                     raise ServiceError(f"emulator {self._emulator.name} ended before it listened")
+            if self._emulator.listen is not None:
+                self._own = await self._emulator.listen("127.0.0.1", 0)
+                self._port = self._own.sockets[0].getsockname()[1]
             work += [asyncio.create_task(_run(coroutine)) for coroutine in self._emulator.background]
             self._ready.set()
             await _until(stop, work)
@@ -128,6 +134,8 @@ class _Host:
         if server is not None and serving is not None:
             server.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
+        if self._own is not None:
+            self._own.close()
         if self._emulator.close is not None:
             await self._emulator.close()
 
