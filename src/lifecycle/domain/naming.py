@@ -34,7 +34,7 @@ DEPLOYMENT_REPOSITORY = "git://deployment"
 IMAGES = "oci://registry"
 MODELS = "mlflow://registry"
 
-PREDICTION = Column("prediction", "number")
+PREDICTION = Column("probability", "number")
 
 
 def feature_store(use_case: UseCase) -> str:
