@@ -205,7 +205,7 @@ class Guardian:
         """Collect every ended child; what an ended head left behind in its session ends with it."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = self._collect()
             except ChildProcessError:
                 return
             if pid == 0:
@@ -214,12 +214,23 @@ class Guardian:
             if identity is None:
                 continue  # an orphan that had come to us
             del self.pids[identity]
-            kill_tree(pid)
             code = os.waitstatus_to_exitcode(status)
             self.say({"exit": identity, "code": code})
             if self.control is None:
                 self.status = code
                 self.ending = True
+
+    def _collect(self) -> tuple[int, int]:
+        """One ended child's pid and status, (0, 0) when there is none."""
+        if not hasattr(os, "waitid"):
+            return os.waitpid(-1, os.WNOHANG)
+        # a look before it is collected: until then its pid cannot become another process's, so its tree is safe to kill
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return 0, 0
+        if ended.si_pid in self.heads:
+            kill_tree(ended.si_pid)
+        return os.waitpid(ended.si_pid, os.WNOHANG)
 
     # --- messages
 
@@ -323,7 +334,6 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         os.write(2, f"cannot start {argv[0]}: {error.strerror}\n".encode())
         return 127
-    guardian.heads[pid] = guardian.pids[0] = 0
     guardian.heads = {pid: 0}
     guardian.pids = {0: pid}
     # the guardian must not keep the child's pipes open after the child closed them
