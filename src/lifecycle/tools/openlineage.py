@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -197,10 +196,10 @@ class LineageEmitter:
 
     def _rest(self, seconds: float, trouble: str) -> None:
         """Pause before the next attempt; closing ends the pause, a new event does not."""
-        until = time.monotonic() + seconds
         with self._changed:
             self._trouble = trouble
-            self._changed.wait_for(lambda: self._closing, timeout=max(0.0, until - time.monotonic()))
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closing, timeout=seconds)
 
 
 def _iso(at: datetime) -> str:
